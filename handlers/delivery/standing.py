@@ -10,7 +10,7 @@ from typing import Final, Literal
 import structlog
 from msgspec import Struct
 
-from domain.delivery.policy import HeldBack, comes_at, smaller_cap
+from domain.delivery.policy import HeldBack, cap_digest_at, comes_at, smaller_cap
 from domain.delivery.quiet import zone_of
 from domain.stored.alerts import HeldCall
 from domain.subscribers.subscriber import Preferences, Subscriber
@@ -59,8 +59,10 @@ async def subscriber_state(
         return view.html(f"{said}.receiving")
     included = services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
     per_hour = smaller_cap(subscriber.preferences.alerts_per_hour, included)
-    until = local_moment(subscriber.preferences, held.until, now)
-    state = view.html(f"{said}.{held.reason}", until=until, count=per_hour, used=held.used)
+    until, digest = (
+        local_moment(subscriber.preferences, at, now) for at in (held.until, cap_digest_at(subscriber.preferences, now))
+    )
+    state = view.html(f"{said}.{held.reason}", until=until, digest=digest, count=per_hour, used=held.used)
     change = None if in_delivery or said != "state" else _CHANGES.get(held.reason)
     return join(" ", (state, view.html(change))) if change else state
 

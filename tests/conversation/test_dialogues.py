@@ -110,7 +110,12 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     assert kept.startswith(
         "🟡 Alerts are on, but most calls are held until 13:10 (Europe/\u2060Berlin): 3 of your 4 alerts of the last 60"
     )
-    assert "Calls that score better than most still come" in kept
+    assert "Calls that score better than most still come; the others come in a digest, the next one at 14:00" in kept
+    evening = QuietHours(start_minute=14 * 60, end_minute=15 * 60)
+    await change(USER_ID, lambda p: replace(p, quiet=evening))
+    [kept] = await states()
+    assert "the next one at 15:00" in kept, "the full hour is quiet"
+    await change(USER_ID, lambda p: replace(p, quiet=None))
     await change(USER_ID, lambda p: replace(p, alerts_per_hour=5))
     assert await states() == {"🟢 Alerts are on."}
 
