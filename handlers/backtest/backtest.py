@@ -12,7 +12,7 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import require_on, view_of
 from handlers.conversation.routing import callback, command
 from handlers.filters.buttons import TryFilter
-from handlers.filters.set_menus import set_menu
+from handlers.filters.showing import set_page
 from runtime.errors import UserFacingError
 from services.backtest.backtests import Asked, Backtests, Source
 from services.subscribers.set_changes import set_of
@@ -80,7 +80,7 @@ class BacktestMixin(BotBase):
         else:
             number = _number(data.key)
             filter_set = set_of(await sets.set_enabled(turn.user_id, number, enabled=True), number)
-        await self.reply(turn, set_menu(view, filter_set))
+        await self.reply(turn, await set_page(self.services, turn, filter_set))
         key = "settings.filter_on" if filter_set.enabled else "settings.filter_off"
         return view.plain(key, name=view.set_name(filter_set))
 

@@ -30,7 +30,7 @@ from handlers.filters.buttons import (
 from handlers.filters.doubt_menus import without_records
 from handlers.filters.list_menus import settings_menu
 from handlers.filters.preset_menus import new_set_menu, presets_menu
-from handlers.filters.set_menus import set_menu
+from handlers.filters.showing import set_page
 from runtime.errors import UserFacingError
 from services.subscribers.copies import CopyNames
 from services.subscribers.filter_sets import Placed
@@ -62,9 +62,7 @@ class UserSettingsMixin(BotBase):
     @callback(ShowSet, goes_on=True)
     async def show_set(self, turn: Turn, data: ShowSet) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        filter_set, zone = set_of(subscriber, data.number), subscriber.preferences.time_zone
-        records = await self.services.of(RecordServices).records.of_set(turn.user_id, data.number)
-        await self.show(turn, set_menu(view_of(self.services, turn), filter_set, records=records, zone=zone))
+        await self.show(turn, await set_page(self.services, turn, set_of(subscriber, data.number)))
 
     @callback(NewSet)
     async def new_set(self, turn: Turn, _data: NewSet) -> None:
@@ -112,14 +110,15 @@ class UserSettingsMixin(BotBase):
     async def _show_placed(self, turn: Turn, placed: Placed, note: Html) -> None:
         view = view_of(self.services, turn)
         silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
-        await self.show(turn, set_menu(view, placed.filter_set, join("\n", filter(None, (note, silent)))))
+        said = join("\n", filter(None, (note, silent)))
+        await self.show(turn, await set_page(self.services, turn, placed.filter_set, said))
 
     @callback(SetEnabled)
     async def set_enabled(self, turn: Turn, data: SetEnabled) -> str:
         subscriber = await self.services.subscribers.sets.set_enabled(turn.user_id, data.number, enabled=data.enabled)
         view = view_of(self.services, turn)
         changed = set_of(subscriber, data.number)
-        await self.show(turn, set_menu(view, changed))
+        await self.show(turn, await set_page(self.services, turn, changed))
         key = "settings.filter_on" if data.enabled else "settings.filter_off"
         return view.plain(key, name=view.set_name(changed))
 
@@ -145,7 +144,7 @@ class UserSettingsMixin(BotBase):
         await self.services.conversation.inputs.cancel(turn.user_id)
         filter_set = set_of(subscriber, asked.number)
         note = view.html("set.renamed", name=view.set_name(filter_set))
-        await self.reply(turn, set_menu(view, filter_set, note))
+        await self.reply(turn, await set_page(self.services, turn, filter_set, note))
 
     @callback(CopySet)
     async def copy_set(self, turn: Turn, data: CopySet) -> str | None:

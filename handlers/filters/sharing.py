@@ -8,7 +8,7 @@ from handlers.conversation.routing import callback
 from handlers.filters import sharing_menus
 from handlers.filters.buttons import CopyShared, RestoreVersion, ShareSet, ShowVersion, ShowVersions
 from handlers.filters.doubt_menus import without_records
-from handlers.filters.set_menus import set_menu
+from handlers.filters.showing import set_page
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import set_of
 from texts.markup import join
@@ -34,7 +34,7 @@ class SharingMixin(BotBase):
         copied = view.html(key, creator=sharing_menus.creator_of(view, shared))
         silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
         note = join("\n", filter(None, (copied, silent)))
-        await self.show(turn, set_menu(view, placed.filter_set, note))
+        await self.show(turn, await set_page(self.services, turn, placed.filter_set, note))
 
     @callback(ShowVersions, goes_on=True)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
@@ -58,4 +58,4 @@ class SharingMixin(BotBase):
         subscriber = await self.services.subscribers.sets.restore_version(turn.user_id, data.number, data.revision)
         view, restored = view_of(self.services, turn), set_of(subscriber, data.number)
         note = view.html("versions.restored", name=view.set_name(restored))
-        await self.show(turn, set_menu(view, restored, note))
+        await self.show(turn, await set_page(self.services, turn, restored, note))

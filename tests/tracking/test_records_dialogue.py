@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from composition import Composition
 from domain.calls.events import Channel
 from domain.reports.figures import PersonFigures
+from handlers.filters.buttons import SetEnabled
 from managers.storage.postgres import PostgresManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
@@ -166,6 +167,8 @@ async def test_what_became_of_somebodys_alerts(bot: Composition, telegram: Teleg
     assert f"📊 What passed this filter by the rules it had then, sent or held · since {began}" in text_of(opened)
     assert "\nTokens: 5 · 40% reached 2x" in text_of(opened)
     assert f"As of {began}" in text_of(opened)
+    off = await tapped(ann, opened, SetEnabled(1, False).pack())
+    assert "\nTokens: 5 · 40% reached 2x" in text_of(off), "also after a change"
 
 
 async def test_what_a_filter_says_of_times_is_in_the_zone_of_the_person(
