@@ -177,13 +177,23 @@ def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) 
         ),
     ]
     page = Page.at(asked, total=len(buttons), per_page=MUTED_PER_PAGE)
-    listed = view.html("delivery.muted", tokens=len(tokens), channels=len(channels)) if channels or tokens else Html()
+    what = what_is_muted(view, preferences, now)
+    listed = view.html("delivery.muted", what=what) if what else Html()
     back = (view.button("button.back", ShowDelivery()),)
     return message(
         view.html("delivery.all_muted", until=end) if end else Html(),
         listed if buttons else view.html("delivery.none_muted"),
         keyboard=(*((button,) for button in page.of(buttons)), *page.turning(view, ShowMuted), back),
     )
+
+
+def what_is_muted(view: View, preferences: Preferences, now: datetime) -> str:
+    """Count channels and tokens, of which there are any: `1 channel, 2 tokens`."""
+    counts = {
+        "value.muted_channels": len(preferences.muted_channels),
+        "value.muted_tokens": len(muted(preferences, now)),
+    }
+    return ", ".join(view.plain(key, count=count) for key, count in counts.items() if count)
 
 
 def snoozed_until(preferences: Preferences, now: datetime) -> datetime | None:

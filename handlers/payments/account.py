@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from domain.delivery.messages import Message
 from domain.payments.plans import TRIAL
-from domain.subscribers.subscriber import Subscriber
+from domain.subscribers.subscriber import Preferences, Subscriber
 from handlers.conversation.base import BotBase, Services, Turn
 from handlers.conversation.menus import RULES_AT_A_GLANCE, View, lines, message, view_of
 from handlers.conversation.routing import command
 from handlers.delivery.buttons import ShowMuted
-from handlers.delivery.muting_menus import muted
+from handlers.delivery.muting_menus import what_is_muted
 from handlers.delivery.standing import subscriber_state, what_is_held
 from handlers.filters.buttons import ShowSettings
 from handlers.payments.plans import per_hour, sets_used, time_left
@@ -44,14 +44,17 @@ class PaymentsMixin(BotBase):
         await self.reply(turn, message(view_of(self.services, turn).html("paysupport.text")))
 
 
+def _silenced(view: View, preferences: Preferences, now: datetime) -> Html:
+    what = what_is_muted(view, preferences, now)
+    return view.html("status.muted", what=what) if what else Html()
+
+
 async def status_message(services: Services, view: View, subscriber: Subscriber) -> Message:
     """Say what somebody has, until when, and what stands."""
     status = services.plans.subscriptions.status(subscriber)
     why = services.conversation.standing.read_only()
     notice = Html() if why is None else view.html("maintenance.notice", why=why)
-    tokens = len(muted(subscriber.preferences, services.conversation.clock()))
-    channels = len(subscriber.preferences.muted_channels)
-    silenced = view.html("status.muted", tokens=tokens, channels=channels) if tokens + channels else Html()
+    silenced = _silenced(view, subscriber.preferences, services.conversation.clock())
     state = await subscriber_state(services, view, subscriber)
     waits = await what_is_held(services, view, subscriber)
     text = view.html(

@@ -15,8 +15,11 @@ from domain.filters.numbers import show_short
 from domain.filters.shown import shown_figure
 from domain.posts.gathering import Refused
 from domain.posts.keys import coin_named
-from domain.subscribers.subscriber import Card, CardButton
+from domain.subscribers.subscriber import Card, CardButton, Preferences
 from handlers.conversation.menus import Keyboard, View, in_rows, lines, message
+from handlers.delivery.buttons import ShowMuted
+from handlers.delivery.muting_menus import muted
+from handlers.delivery.standing import local_moment
 from handlers.tokens.buttons import ShowToken
 from handlers.why.cards import verdict_and_fate
 from handlers.why.misses import newest_first
@@ -36,9 +39,12 @@ _BUTTONS: Final[tuple[CardButton, ...]] = ("copy", "chart", "explorer", "why", "
 _PER_ROW: Final = 3
 
 
-def token_card(view: View, known: KnownToken, card: Card, venues: Venues) -> Message:
-    """`card`: which pieces of a card they want to see."""
+def token_card(view: View, known: KnownToken, preferences: Preferences, venues: Venues) -> Message:
+    """`preferences`: which pieces of a card they want to see, and whether they have muted it."""
+    card = preferences.card
     token, pieces = known.token, Pieces(view.texts, view.language, card.hidden)
+    muted_until = muted(preferences, known.at).get(token.address)
+    muted_list = view.button("button.muted_list", ShowMuted(0))
     return message(
         block(pieces.title(token), pieces.warning(token), pieces.chain(token), _worth(view, known)),
         block(
@@ -51,7 +57,8 @@ def token_card(view: View, known: KnownToken, card: Card, venues: Venues) -> Mes
         ),
         block(_callers(view, known), *_calls(view, known)),
         _theirs(view, known),
-        keyboard=_keyboard(view, known, card, venues),
+        view.html("token.muted", until=local_moment(preferences, muted_until, known.at)) if muted_until else Html(),
+        keyboard=(*_keyboard(view, known, card, venues), *(((muted_list,),) if muted_until else ())),
     )
 
 

@@ -82,4 +82,4 @@ class TokensMixin(BotBase):
     async def _card(self, turn: Turn, known: KnownToken) -> Message:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         venues = self.services.find(Venues) or NO_VENUES
-        return menus.token_card(view_of(self.services, turn), known, subscriber.preferences.card, venues)
+        return menus.token_card(view_of(self.services, turn), known, subscriber.preferences, venues)

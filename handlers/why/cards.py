@@ -20,6 +20,7 @@ from domain.subscribers.subscriber import Subscriber
 from domain.subscribers.zones import show_zone
 from domain.why.verdicts import SetVerdict
 from handlers.conversation.menus import Keyboard, View, message
+from handlers.why.buttons import WhyToken
 from handlers.why.fates import fate, fate_line
 from handlers.why.moments import clock_or_day, shown_clock, shown_day, shown_exactly, shown_moment
 from handlers.why.origins import FIELDS_BY_KEY, ago, beside_figure, common_origin
@@ -96,7 +97,7 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
         fate(view, newest, now, preferences.time_zone),
         _times(view, newest, preferences.time_zone),
         view.html("why.signs") if others else Html(),
-        keyboard=_other_calls(view, others, now),
+        keyboard=_all_calls(view, found) if found.unshown else _other_calls(view, others, now),
     )
 
 
@@ -297,13 +298,18 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
     return join("\n", lines)
 
 
+def _all_calls(view: View, found: Explanation) -> Keyboard:
+    count = len(found.calls) + found.unshown
+    return ((view.button("button.why_all", WhyToken(found.address), count=count),),)
+
+
 def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -> Keyboard:
     return tuple(
         (
             view.button(
                 "button.why_call",
                 ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
-                sign=_SIGNS.get(one.outcome, "·"),
+                sign=_SIGNS.get(one.outcome, "⊘"),
                 channel=one.decided.call.channel.title or one.decided.call.channel.id,
                 ago=show_short(max(0, round((now - one.decided.decided_at).total_seconds())), "duration"),
             ),

@@ -106,6 +106,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """As they are now."""
     death: Death | None = None
     """Where the newest call waits for figures, or has waited: of a token that is known to be dead none may come."""
+    unshown: int = 0
+    """Further calls of the token, where one was asked for."""
 
 
 class NearMiss(Struct, frozen=True, kw_only=True):

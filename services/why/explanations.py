@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.calls.addresses import call_tag
 from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
@@ -62,7 +63,8 @@ class ExplanationsService:
         named = next((one for one in facts.calls if call_tag(one.call.id) == tag), None)
         if named is None:
             return None
-        return await self._explanation(address, [named], facts, subscriber)
+        one = await self._explanation(address, [named], facts, subscriber)
+        return replace(one, unshown=len(facts.calls) - 1)
 
     async def _explanation(
         self, address: str, decided: Iterable[DecidedCall], facts: _Facts, subscriber: Subscriber

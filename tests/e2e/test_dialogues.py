@@ -240,7 +240,7 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
     await ann.send("/delivery")
     delivery = await ann.next_message(where=lambda m: "How alerts reach you" in m.get("text", ""))
     await ann.tap("🔇 Muted: 2", delivery)
-    listed = await ann.next_message(where=lambda m: "Muted channels: 0, tokens: 1" in m.get("text", ""))
+    listed = await ann.next_message(where=lambda m: "Muted: 1 token." in m.get("text", ""))
     assert "Everything is muted until" in listed["text"]
     toast = await ann.tap_data(listed, _data_of(listed, "Everything"))
     assert toast["text"] == "🔔 Everything is unmuted.\n🟢 Alerts are on."

@@ -298,7 +298,7 @@ def looked_up(hidden: frozenset[CardField] = frozenset(), /, **by: tuple[str, fl
         origins=told(**by),
     )
     known = KnownToken(token=token, calls=(), explanation=None, at=AT)
-    html = token_card(View(texts=TEXTS, language="en"), known, Card(hidden=hidden), NO_VENUES).html
+    html = token_card(View(texts=TEXTS, language="en"), known, Preferences(card=Card(hidden=hidden)), NO_VENUES).html
     return next((line for line in shown(html).replace("\N{NO-BREAK SPACE}", " ").splitlines() if " old" in line), "")
 
 
@@ -315,9 +315,18 @@ def test_that_no_source_has_a_price_is_said_where_all_were_asked(
     token = replace(SOURCED.token, origins=told(market_cap_usd=("native", cap_s), price_usd=("native", price_s)))
     one = CalledHere(channel="a", channel_id="@a", called_at=AT, market_cap_usd=1.0, outcome=None)
     known = KnownToken(token=token, calls=(one,), explanation=None, at=AT, asked=asked, complete=asked)
-    text = shown(token_card(View(texts=TEXTS, language="en"), known, Card(), NO_VENUES).html)
+    text = shown(token_card(View(texts=TEXTS, language="en"), known, Preferences(), NO_VENUES).html)
     assert ("No source has a price for it now." in text) is said
     assert ("Calls here: at least 1" in text) is not asked, "what is a limit is no count"
+
+
+def test_a_token_that_is_muted_says_so_and_leads_to_where_that_ends() -> None:
+    known = KnownToken(token=SOURCED.token, calls=(), explanation=None, at=AT)
+    for until, said in ((AT + timedelta(hours=1), True), (AT - timedelta(hours=1), False)):
+        preferences = Preferences(muted_tokens={SOURCED.token.address: until})
+        card = token_card(View(texts=TEXTS, language="en"), known, preferences, NO_VENUES)
+        assert ("🔇 You have muted it until" in card.html) is said
+        assert ("All that is muted" in [one.text for row in card.keyboard for one in row]) is said
 
 
 def test_a_token_that_is_looked_up_says_how_old_its_price_is() -> None:

@@ -257,9 +257,12 @@ async def test_other_calls_of_the_token_are_a_button_each(world: World, ada: Cha
     await world.tick()
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=200, market_cap_usd=402_000.0))
     said = await ada.writes(f"/why {mint(1)}")
-    assert "✗ did not pass your filters, · came to nothing for another reason." in shown(said.text or "")
+    assert "✗ did not pass your filters, ⊘ brought no alert for another reason." in shown(said.text or "")
     (button,) = said.buttons.values()
     assert button == f"why:{mint(1)}:{call_tag('c1')}"
+    one = await ada.taps(button or "")
+    assert isinstance(one, Said)
+    assert one.buttons == {"All calls of it: 2": f"whytoken:{mint(1)}"}
 
 
 async def test_an_earlier_call_that_passed_is_named_where_the_newest_did_not(world: World, ada: Chat) -> None:
@@ -491,13 +494,13 @@ async def test_a_muted_channel_is_named_as_a_mute_and_is_no_rule(world: World) -
     await world.tick()
     await world.decides(world.call("c2", mint(2), channel="@loud", holders=500, market_cap_usd=50_000.0))
     text = shown((await chat.writes(f"/why {mint(2)}")).text or "")
-    assert "✗ You had muted The @\u2060loud: none of your filters takes its calls" in text
+    assert "⊘ You had muted The @\u2060loud: none of your filters takes its calls" in text
     assert "channel muted" in text
     assert "(all 2 rules passed)" in text
     await world.tick()
     await world.decides(world.call("c3", mint(1), channel="@loud", holders=500, market_cap_usd=50_000.0))
     text = shown((await chat.writes(f"/why {mint(1)}")).text or "")
-    assert "✗ You had muted The @\u2060loud: none of your filters" in text, "whoever called it before"
+    assert "⊘ You had muted The @\u2060loud: none of your filters" in text, "whoever called it before"
     assert "No near misses" in shown((await chat.writes("/why")).text or "")
 
 

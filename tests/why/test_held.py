@@ -51,7 +51,7 @@ async def test_a_held_call_says_when_it_comes_and_so_does_the_next_of_its_token(
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=500, market_cap_usd=50_000.0))
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
     assert "already got" not in text
-    assert "… It fits, and this token is already waiting for you: The @\u2060alpha called it on" in text
+    assert "⊘ It fits, and this token is already waiting for you: The @\u2060alpha called it on" in text
     assert f"It comes at {until} (UTC), in a digest." in text
 
 
