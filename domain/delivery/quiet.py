@@ -31,7 +31,7 @@ _NIGHT_BEGINS: Final = 6
 """At night, a smaller number is an hour after midnight."""
 _EARLY: Final = 5 * 60
 """An hour before it is one of the night, where nothing says otherwise."""
-_TIMES: Final = re.compile(rf"(?:(?:from|between) )?{_TIME} ?(?:-|~|\.\.|to|until|till|and) ?{_TIME}")
+_TIMES: Final = re.compile(rf"(?:(?:from|between) )?{_TIME} ?(?:-|~|\.\.|to|until|till|til|and) ?{_TIME}")
 
 
 @lru_cache(maxsize=1024)

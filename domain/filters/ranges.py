@@ -23,7 +23,8 @@ _BOUND: Final = re.compile(
     r"|(?:less|fewer|lower|younger|newer) than)"
 )
 _BOUND_AFTER: Final = re.compile(
-    r" (?:or|and) (?:(?P<low>more|up|upwards|above|over|higher)|(?P<high>less|fewer|below|under|lower))$"
+    r" (?:(?:or|and) (?:(?P<low>more|up|upwards|above|over|higher)|(?P<high>less|fewer|below|under|lower))"
+    r"|(?:at )?(?:(?P<least>min(?:imum)?|least)|(?P<most>max(?:imum)?|most)))$"
 )
 _PAIR: Final = re.compile(r"(?:between|from) (?P<low>.+?) ?(?:\band\b|\bto\b|\buntil\b|(?<=\S)-| - ) ?(?P<high>.+)")
 _IN_DOLLARS: Final = re.compile(r"\$|usd|dollars|\d{4}|\d[ ,'.]\d{3}")
@@ -137,9 +138,9 @@ def _worded_ends(typed: str) -> tuple[str | None, str | None] | None:
     bound, after = _BOUND.match(typed), _BOUND_AFTER.search(typed)
     if bound is None and after is None:
         return None
-    found = bound or after
+    is_low = bound["low"] if bound else after and (after["low"] or after["least"])
     rest = typed[bound.end() :] if bound else typed[: after.start()] if after else typed
-    return (rest.strip(), None) if found and found["low"] else (None, rest.strip())
+    return (rest.strip(), None) if is_low else (None, rest.strip())
 
 
 def _signed_ends(typed: str) -> tuple[str | None, str | None]:

@@ -89,6 +89,8 @@ class StartMixin(BotBase):
             return
         begin = _begin(self.services, view, opened.subscriber)
         note = view.html("share.welcome", name=turn.name, begin=begin) if opened.created else None
+        if shared.creator_id == turn.user_id:
+            note = view.html("share.own")
         await self.reply(turn, preview(view, shared, note))
 
     @membership

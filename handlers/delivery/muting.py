@@ -16,7 +16,7 @@ from domain.delivery.policy import mute_channel, unmute, unmute_channel
 from domain.subscribers.subscriber import Preferences
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import as_toast, view_of
-from handlers.conversation.routing import callback
+from handlers.conversation.routing import callback, command
 from handlers.delivery import muting_menus
 from handlers.delivery.buttons import (
     CloseMute,
@@ -168,6 +168,10 @@ class MutingMixin(BotBase):
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         waits = await what_is_held(self.services, view, subscriber)
         await self.show(turn, muting_menus.all_muted(view, until, waits))
+
+    @command("mute", help="help.mute", goes_on=True)
+    async def list_muted(self, turn: Turn) -> None:
+        await self.show_muted(turn, ShowMuted(0))
 
     @callback(ShowMuted, goes_on=True)
     async def show_muted(self, turn: Turn, data: ShowMuted) -> None:

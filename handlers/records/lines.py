@@ -59,8 +59,8 @@ def _since(view: View, record: Record, counted_at: datetime, window: Window, zon
 
 
 def as_of(at: datetime, zone: str) -> str:
-    """When something was counted, by somebody's clock."""
-    return f"{_moment(at, zone)} ({show_zone(zone)})"
+    """When something was counted, by somebody's clock: to the second, for what was told since is not in it."""
+    return f"{_moment(at, zone)}:{at:%S} ({show_zone(zone)})"
 
 
 def _moment(at: datetime, zone: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from domain.calls.lifetimes import FRESH_FOR
 from domain.filters.shown import shown_speed
+from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import View
 from handlers.why.moments import clock_or_day, shown_moment
 from services.why.answers import CallExplanation, Delivery
@@ -79,7 +80,7 @@ def _held(view: View, delivery: Delivery, now: datetime, zone: str) -> Html:
     return view.html(
         key,
         reason=_reason(view, delivery.reason),
-        at=clock_or_day(digest.at, now, zone) if digest.at else "?",
+        at=f"{clock_or_day(digest.at, now, zone)} ({show_zone(zone)})" if digest.at else "?",
         why=_reason(view, digest.reason),
     )
 

@@ -91,3 +91,12 @@ async def test_that_everything_is_muted_stands_in_the_list_and_is_ended_there(ch
     assert "Nothing is muted" in shown(shown_then.text or "")
     assert (await chat.preferences()).snoozed_until is None
     assert "🔇 Muted: 0" in (await chat.person.writes("/delivery"))[-1].buttons
+
+
+async def test_who_types_mute_reads_what_is_muted_and_how_to_mute(chat: Chat) -> None:
+    [told] = await chat.person.writes("/mute")
+    assert "Nothing is muted. The button 🔇 under an alert" in shown(told.text or "")
+    muted = {"@a": "Alpha"}
+    await chat.users.subscribers.change_preferences(USER_ID, lambda p: replace(p, muted_channels=muted))
+    [told] = await chat.person.writes("/mute")
+    assert "🔇 Muted: 1 channel. Tap one to get its calls again." in shown(told.text or "")

@@ -67,6 +67,8 @@ async def test_a_filter_goes_by_link_to_somebody_else(ann: Person, ben: Person, 
     assert "Hi Ann" in words(preview)  # both have the same name here
     assert "A filter shared by Ann <b> on 20 Nov 2026" in words(preview)
     assert "• Market cap: $20k – $2M" in words(preview)
+    assert "your link" not in words(preview)
+    assert "This is what others see who open your link." in words(await ann.writes(f"/start {payload}"))
     copied = await ben.taps(button(preview, "Copy to my filters"))
     assert "It was made by Ann" in words(copied, "edited")
     (copy,) = (await services.subscribers.subscribers.require(BEN_ID)).filter_sets

@@ -51,6 +51,9 @@ async def rules(services: Services) -> dict[str, Rule]:
         ("no more than two million", "≤ $2M", Range(None, 2e6)),
         ("2M or less", "≤ $2M", Range(None, 2e6)),
         ("٢٠٬٠٠٠ - ٥٠٬٠٠٠", "$20k – $50k", Range(20_000.0, 50_000.0)),
+        ("20k min", "≥ $20k", Range(20_000.0)),
+        ("2M max", "≤ $2M", Range(None, 2e6)),
+        ("2M at most", "≤ $2M", Range(None, 2e6)),
         ("8k-60k mc", "$8k – $60k", Range(8_000.0, 60_000.0)),
         ("8k mc to 60k mc", "$8k – $60k", Range(8_000.0, 60_000.0)),
         ("MCAP > 20k", "≥ $20k", Range(20_000.0)),
@@ -77,6 +80,7 @@ async def test_what_was_understood_is_said(
         ("token_age_s", "older than 1 day", Range(86_400.0)),
         ("calling_channels", "2+ channels", Range(2.0)),
         ("top10_percent", "top 10 under 30%", Range(None, 30.0)),
+        ("top10_percent", "30% max", Range(None, 30.0)),
     ],
 )
 def test_a_figure_may_be_named_beside_its_numbers(key: str, typed: str, rule: Range) -> None:

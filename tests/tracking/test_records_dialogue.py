@@ -188,7 +188,7 @@ async def test_what_a_filter_says_of_times_is_in_the_zone_of_the_person(
     at = re.search(r"As of (.*) \(Asia/\u2060?Tokyo\)", shown)
     assert at
     now = datetime.now(ZoneInfo("Asia/Tokyo")).replace(tzinfo=None)
-    assert abs(datetime.strptime(at[1], "%d %b %Y, %H:%M") - now) < timedelta(minutes=3)  # noqa: DTZ007 - local
+    assert abs(datetime.strptime(at[1], "%d %b %Y, %H:%M:%S") - now) < timedelta(minutes=3)  # noqa: DTZ007 - local
     assert "UTC" not in shown
 
 

@@ -46,7 +46,7 @@ async def test_a_held_call_says_when_it_comes_and_so_does_the_next_of_its_token(
     await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
     await held(world)
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
-    assert f"⏳ Held: it came in your quiet hours. It waits for your digest, which comes at {until}." in text
+    assert f"⏳ Held: it came in your quiet hours. It waits for your digest, which comes at {until} (UTC)." in text
     await world.tick()
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=500, market_cap_usd=50_000.0))
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
@@ -95,7 +95,7 @@ async def test_a_call_that_a_digest_told_says_so_wherever_somebody_asks(
     await held(world, reason)
     at = await settles_digest(world, "sent", reason)
     await settled(world, drain=drain)
-    told = f"🗞 Held: {said}. It came in the digest of {at:%H:%M}."
+    told = f"🗞 Held: {said}. It came in the digest of {at:%H:%M} (UTC)."
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
     assert told in text
     assert "Its digest confirmed by Telegram" in text
