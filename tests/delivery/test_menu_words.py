@@ -84,7 +84,7 @@ async def test_that_everything_is_muted_stands_in_the_list_and_is_ended_there(ch
     text = shown(listed.text or "")
     assert "Everything is muted until 13:20 (UTC)" in text
     assert "Nothing is muted" not in text
-    assert "Muted channels" not in text
+    assert "🔇 Muted:" not in text
     assert listed.buttons["✖ Everything · until 13:20 (UTC)"] == UnmuteAll(0).pack()
     shown_then, toast = await chat.taps(UnmuteAll(0))
     assert toast.text == "🔔 Everything is unmuted.\n🟢 Alerts are on."

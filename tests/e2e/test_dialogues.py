@@ -264,7 +264,7 @@ async def test_to_undo_what_was_unmuted_elsewhere_changes_nothing_and_says_so(
         await ann.send("/delivery")
         delivery = await ann.next_message(where=lambda m: "How alerts reach you" in m.get("text", ""))
         await ann.tap("🔇 Muted: 1", delivery)
-        listed = await ann.next_message(where=lambda m: "Muted channels" in m.get("text", ""))
+        listed = await ann.next_message(where=lambda m: "🔇 Muted: 1 " in m.get("text", ""))
         await ann.tap_data(listed, _data_of(listed, "✖"))
         before = await bot.of(SubscriberServices).subscribers.require(ann.id)
         toast = await ann.tap_data(muted, _data_of(muted, "undo"))
