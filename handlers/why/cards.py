@@ -299,11 +299,13 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
 
 
 def _all_calls(view: View, found: Explanation) -> Keyboard:
-    count = len(found.calls) + found.unshown
-    return ((view.button("button.why_all", WhyToken(found.address), count=count),),)
+    return ((view.button("button.why_all", WhyToken(found.address)),),)
 
 
 def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -> Keyboard:
+    """The newest, and in any case the one that passed."""
+    passed = next((one for one in others[MAX_OTHER_CALLS:] if one.outcome == "accepted"), None)
+    shown = others[:MAX_OTHER_CALLS] if passed is None else (*others[: MAX_OTHER_CALLS - 1], passed)
     return tuple(
         (
             view.button(
@@ -314,7 +316,7 @@ def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -
                 ago=show_short(max(0, round((now - one.decided.decided_at).total_seconds())), "duration"),
             ),
         )
-        for one in others[:MAX_OTHER_CALLS]
+        for one in shown
     )
 
 

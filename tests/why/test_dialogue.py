@@ -262,15 +262,19 @@ async def test_other_calls_of_the_token_are_a_button_each(world: World, ada: Cha
     assert button == f"why:{mint(1)}:{call_tag('c1')}"
     one = await ada.taps(button or "")
     assert isinstance(one, Said)
-    assert one.buttons == {"All calls of it: 2": f"whytoken:{mint(1)}"}
+    assert one.buttons == {"Its other calls": f"whytoken:{mint(1)}"}
 
 
 async def test_an_earlier_call_that_passed_is_named_where_the_newest_did_not(world: World, ada: Chat) -> None:
     await world.decides(world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0))
     await world.tick()
-    await world.decides(world.call("c2", mint(1), channel="@beta", holders=92, market_cap_usd=402_000.0))
-    text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    for number in range(2, 12):
+        await world.decides(world.call(f"c{number}", mint(1), channel=f"@beta{number}", holders=92, market_cap_usd=4e5))
+        await world.tick()
+    said = await ada.writes(f"/why {mint(1)}")
+    text = shown(said.text or "")
     assert "None of your filters let it through" in text
+    assert "✓ The @\u2060alpha" in "".join(said.buttons), "whatever came between"
     assert re.search(r"\n✓ An earlier call of it passed: that of The @\u2060alpha, .+ Its button is below\.\n", text)
 
 
