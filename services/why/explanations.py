@@ -29,6 +29,7 @@ from services.why.answers import (
     Outcome,
 )
 from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
+from services.why.naming import named_as_now, with_names_of_now
 
 MAX_CALLS: Final = 100
 """Of one token: the newest ones are explained."""
@@ -69,7 +70,7 @@ class ExplanationsService:
     async def _explanation(
         self, address: str, decided: Iterable[DecidedCall], facts: _Facts, subscriber: Subscriber
     ) -> Explanation:
-        calls = [await self._explain(one, facts) for one in decided]
+        calls = [with_names_of_now(await self._explain(one, facts), facts.revisions) for one in decided]
         waits = calls[0].outcome in {"waiting", "gave_up"}
         death = await self._history.death(address) if waits else None
         return Explanation(address=address, calls=tuple(calls), subscriber=subscriber, death=death)
@@ -355,7 +356,8 @@ def _filters_since(revisions: Sequence[Revision], midnight: datetime) -> datetim
 def _judged_then(one: DecidedCall, revisions: Sequence[Revision]) -> Judged:
     """Judge by the settings that were current."""
     current = _candidates(revisions, one.decided_at)[0]
-    return judge(current, one.call, one.decided_at, given_up=given_up_as(one.reason))
+    judged = judge(current, one.call, one.decided_at, given_up=given_up_as(one.reason))
+    return named_as_now(judged, one.decided_at, revisions)
 
 
 def _near_miss(one: DecidedCall, judged: Judged) -> NearMiss | None:

@@ -149,6 +149,26 @@ async def test_a_card_names_the_filters_that_why_says_it_passed(world: World) ->
     assert [alert.set_number, *alert.also] == passed == [2, 3, 4]
 
 
+async def test_a_filter_has_the_name_that_it_has_now_and_one_that_is_gone_keeps_its_own(world: World) -> None:
+    await world.joins(8, HOLDERS)
+    await world.tick()
+    await world.decides(world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0))
+    await world.tick()
+
+    async def said() -> str:
+        return shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
+
+    [first] = (await world.users.subscribers.require(8)).filter_sets
+    await world.edits(8, filter_sets=(structs.replace(first, name="Moon shots"),))
+    assert "✓ Moon shots (all 2 rules passed)" in await said()
+    await world.tick()
+    await world.edits(8, filter_sets=())
+    assert "✓ set 1 (all 2 rules passed)" in await said()
+    await world.tick()
+    await world.edits(8, filter_sets=(structs.replace(first, name="Another one", rules={}),))
+    assert "✓ set 1 (all 2 rules passed)" in await said()
+
+
 async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:
     await world.joins(8, {**HOLDERS, "liquidity_usd": Range(minimum=1.0)})
     await world.tick()
