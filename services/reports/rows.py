@@ -10,7 +10,7 @@ from domain.reports.figures import Standing, TrackedCall, Window
 from domain.tracking.outcome import HORIZONS_S, Outcome
 from domain.tracking.records import WIN_MULTIPLE, Rate, rate
 from managers.storage.postgres import PostgresManager, Row
-from services.stores.counted import COUNTS, PEAK
+from services.stores.counted import AT_ENTRY, COUNTS, PEAK
 from services.stores.merged import MERGED
 
 MAX_CALLS: Final = 5_000
@@ -47,7 +47,9 @@ _ALERTS_FROM: Final[LiteralString] = """
     FROM deliveries d JOIN outcomes o USING (call_id)
 """
 _OF_PERSON: Final[LiteralString] = (
-    "SELECT d.sent_at AS told_at, d.set_number,"
+    "SELECT d.sent_at AS told_at, d.set_number, "
+    + AT_ENTRY
+    + " AS at_entry,"
     + _CALL
     + _ALERTS_FROM
     + _JOINED
@@ -140,7 +142,9 @@ class ReportRows:
     async def of_person(self, user_id: int, window: Window) -> list[TrackedCall]:
         """Return the calls of which somebody got an alert, the latest first."""
         rows = await self._postgres.fetch(_OF_PERSON, user_id, window.start, window.end, MAX_CALLS)
-        return [_call(row, told_at=row["told_at"], set_number=row["set_number"]) for row in rows]
+        return [
+            _call(row, told_at=row["told_at"], set_number=row["set_number"], at_entry=row["at_entry"]) for row in rows
+        ]
 
     async def has_alerts(self, user_id: int, window: Window) -> bool:
         return await self._postgres.fetch_row(_HAS_ALERTS, user_id, window.start, window.end) is not None
@@ -188,7 +192,8 @@ class ReportRows:
         return [(row["multiple"], row["reached_at"]) for row in rows]
 
 
-def _call(row: Row, told_at: datetime | None = None, set_number: int = 0) -> TrackedCall:
+def _call(row: Row, told_at: datetime | None = None, set_number: int = 0, *, at_entry: bool = True) -> TrackedCall:
+    """`at_entry`: whether what was reachable from the first alert on was so for whom this is about."""
     called_at: datetime = row["called_at"]
     peak_at: datetime | None = row["peak_at"]
     returns = zip(HORIZONS_S, (row["return_1h"], row["return_24h"], row["return_7d"]), strict=True)
@@ -201,7 +206,7 @@ def _call(row: Row, told_at: datetime | None = None, set_number: int = 0) -> Tra
         peak_after_s=max(0.0, (peak_at - called_at).total_seconds()) if peak_at else 0.0,
         at_least=row["at_least"],
         wick_multiple=row["wick_multiple"],
-        reachable_multiple=row["reachable_multiple"],
+        reachable_multiple=row["reachable_multiple"] if at_entry else None,
         returns={horizon: value for horizon, value in returns if value is not None},
         ended_at=row["ended_at"].timestamp() if row["ended_at"] else None,
         ending=row["ending"],

@@ -176,7 +176,7 @@ async def test_a_command_reaches_its_method(ann: Person) -> None:
 
 async def test_an_edited_command_does_not_run_again(ann: Person) -> None:
     edited = ann.message("/status", edit_date=1_763_600_001)
-    assert texts_of(await ann.does(edited_message=edited)) == ["I don't follow edits: send it again as a new message."]
+    assert texts_of(await ann.does(edited_message=edited)) == [TEXTS.plain("error.edited")]
     assert await ann.does(edited_message=edited) == [], "once for each message"
     assert len(await ann.does(edited_message=edited | {"message_id": 12})) == 1
 

@@ -77,7 +77,8 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
     [
         (107_500, "1. $T0 · 1x · $50k → $108k (2.15x, not confirmed yet)"),
         (56_000, "1. $T0 · 1x · $50k → $56k (1.12x, not confirmed yet)"),
-        (54_000, "1. $T0 · 1x · $50k → $54k"),
+        (54_000, "1. $T0 · 1x · $50k → $54k (1.08x, not confirmed yet)"),
+        (50_500, "1. $T0 · 1x · $50k → $50.5k"),
     ],
 )
 async def test_what_stands_above_the_confirmed_highest_is_said_to_be_unconfirmed(

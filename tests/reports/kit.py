@@ -86,8 +86,8 @@ class Shelf:
             assert row
             await both.execute(
                 "INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure,"
-                " price_usd, market_cap_usd, peak_multiple, peak_at, return_24h, reachable_multiple, ended_at, ending)"
-                " VALUES ($1, $2, $3, $4, $5, $5, 'price', 1, 20000, $6, $7, $8, $9, $10, $11)",
+                " price_usd, market_cap_usd, peak_multiple, peak_at, return_24h, reachable_multiple, ended_at, ending,"
+                " entry_at) VALUES ($1, $2, $3, $4, $5, $5, 'price', 1, 20000, $6, $7, $8, $9, $10, $11, $5)",
                 *(call_id, row["number"], address, channel, at, peak),
                 *(at + peaked_after, after_a_day, reachable),
                 *(at + timedelta(hours=2) if ended else None, "liquidity" if ended else None),
@@ -104,11 +104,11 @@ class Shelf:
             await self.alert(call_id, user_id, at)
         return call_id
 
-    async def alert(self, call_id: str, user_id: int, at: datetime) -> None:
+    async def alert(self, call_id: str, user_id: int, at: datetime, kind: str = "alert") -> None:
         record = DeliveryRecord(
             call_id=call_id,
             user_id=user_id,
-            kind="alert",
+            kind=kind,
             set_number=1,
             status="sent",
             message_id=1,

@@ -185,7 +185,9 @@ async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     assert f"median {median}, mean {mean}." in await chat.writes("/report")
     assert isinstance(equity, Equity)
     assert [line.values[-1] for line in equity.lines] == [pytest.approx(0.6)]
-    assert equity.heading.note.startswith("Left out, as nothing is known: 0. Nobody sells at the best;")
+    assert equity.heading.note.startswith(
+        "Left out, as nothing is known, or it reached you later than others, as in a digest: 0. Nobody"
+    )
     assert isinstance(best, Ranking)
     assert isinstance(share, ShareCard)
     assert (share.name, share.multiple) == ("T5", "12.4x")
@@ -206,7 +208,24 @@ async def test_what_is_missing_is_said_of_the_lines_that_are_drawn(chat: Chat) -
     assert len(held.lines) == 1
     assert held.heading.note.startswith("Left out, as nothing is known: 1. Fees")
     assert len(both.lines) == 2
-    assert both.heading.note.startswith("Left out, as nothing is known: 2 of the first line, 2 of the second.")
+    assert both.heading.note.startswith(
+        "Left out, as nothing is known: 2 of the first line, 2 of the second; of the first"
+    )
+
+
+async def test_what_came_in_a_digest_could_not_be_had_from_the_first_alert_on(chat: Chat) -> None:
+    await chat.shelf.some(USER_ID, reachable=1.1)
+    at = EVENING - timedelta(hours=3)
+    late = await chat.shelf.call(30.0, reachable=25.0)
+    await chat.shelf.alert(late, USER_ID, at + timedelta(minutes=3), "digest")
+    await chat.taps(ShowReportPicture("equity", 1, END))
+    [equity] = chat.pictures.asked
+    assert isinstance(equity, Equity)
+    assert [line.values[-1] for line in equity.lines] == [pytest.approx(0.6)]
+    assert "in a digest: 1. Nobody" in equity.heading.note
+    said = await chat.writes("/report 24h")
+    assert "Tokens: 7 · calls in your alerts and digests: 7" in said
+    assert "at best: median 1.1x, against a peak of 2x (of 6 tokens of which it is known)" in said
 
 
 async def test_reports_are_turned_on_and_off_and_pictures_made_light(chat: Chat) -> None:

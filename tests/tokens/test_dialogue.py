@@ -154,7 +154,7 @@ async def test_a_token_that_was_called_here(
 
         alpha, beta = (next(one for one in said.splitlines() if f"• {name} Calls" in one) for name in ("Alpha", "Beta"))
         assert alpha.endswith(": 3x now"), "above its price at the call, whatever is confirmed of it"
-        assert beta.endswith(": never above its price at the call")
+        assert beta.endswith(": no rise confirmed")
 
         by_link = await answer(ann, f"https://dexscreener.com/solana/{pool_of(token.address)}")
         assert token.address in text_of(by_link), "the link names the pool"

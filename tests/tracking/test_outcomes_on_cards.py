@@ -130,7 +130,7 @@ async def test_the_card_of_an_alert_tells_its_outcome(
     edited = await ann.next_message(where=lambda message: "🏁" in text_of(message))
     assert edited["message_id"] == alert["message_id"]
     before, _, line = text_of(edited).rpartition("\n")
-    assert line == "🏁 Outcome: peaked at 4.2x after 3h; died: its pool was emptied"
+    assert line == "🏁 Outcome: confirmed peak 4.2x after 3h; died: its pool was emptied"
     latency = re.compile(r"⚡ .* from feed")
     assert latency.sub("", before) == latency.sub("", text_of(alert))
     assert edited["reply_markup"] == alert["reply_markup"]

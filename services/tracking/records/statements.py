@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, LiteralString
 
 from domain.tracking.records import Window
-from services.stores.counted import COUNTS, PEAK, PEAK_AFTER_S
+from services.stores.counted import AT_ENTRY, COUNTS, PEAK, PEAK_AFTER_S
 from services.stores.counted import REACHABLE as REACHABLE_AS_TOLD
 from services.stores.merged import MERGED, counted_for
 
@@ -26,11 +26,8 @@ _COLUMNS: Final[LiteralString] = (
     + " AS peak, "
     + PEAK_AFTER_S
     + """ AS peak_after_s,
-    o.at_least, o.ended_at, o.ending IS NOT NULL AND o.ending <> 'age' AS died, """
-    + REACHABLE_AS_TOLD
-    + """ AS reachable,
-    o.return_1h * o.scale AS return_1h, o.return_24h * o.scale AS return_24h, o.return_7d * o.scale AS return_7d
-"""
+    o.at_least, o.ended_at, o.ending IS NOT NULL AND o.ending <> 'age' AS died,
+    o.return_1h * o.scale AS return_1h, o.return_24h * o.scale AS return_24h, o.return_7d * o.scale AS return_7d, """
 )
 _MEASURE: Final[LiteralString] = """
     , firsts AS (SELECT DISTINCT ON (token_address) * FROM mine ORDER BY token_address, called_at, number),
@@ -58,7 +55,8 @@ _MEASURE: Final[LiteralString] = """
         percentile_cont(0.5) WITHIN GROUP (ORDER BY peak) FILTER (WHERE reachable IS NOT NULL) AS reachable_peak
     FROM firsts
 """
-_BEGIN: Final[LiteralString] = "WITH mine AS (SELECT " + _COLUMNS
+_SELECT: Final[LiteralString] = "WITH mine AS (SELECT " + _COLUMNS
+_BEGIN: Final[LiteralString] = _SELECT + REACHABLE_AS_TOLD + " AS reachable"
 # Of all channels that are this one.
 CHANNEL: Final[LiteralString] = (
     _BEGIN
@@ -92,12 +90,24 @@ FILTER_SET: Final[LiteralString] = (
 )
 # The alerts that somebody got, alone or in a digest.
 _TOLD: Final[LiteralString] = """
-    FROM outcomes o WHERE o.call_id IN (
-            SELECT call_id FROM deliveries d WHERE d.user_id = $3::bigint AND d.kind IN ('alert', 'digest')
-                AND d.status IN ('sent', 'merged')
-                AND ($2::interval IS NULL OR d.decided_at > $1::timestamptz - $2::interval))
-        AND """
-PERSON: Final[LiteralString] = _BEGIN + _TOLD + _OF_WINDOW + ")" + _MEASURE
+    FROM outcomes o JOIN (
+            SELECT call_id, min(sent_at) AS sent_at FROM deliveries d
+            WHERE d.user_id = $3::bigint AND d.kind IN ('alert', 'digest') AND d.status IN ('sent', 'merged')
+                AND ($2::interval IS NULL OR d.decided_at > $1::timestamptz - $2::interval)
+            GROUP BY call_id) AS d USING (call_id)
+        WHERE """
+PERSON: Final[LiteralString] = (
+    _SELECT
+    + "CASE WHEN "
+    + AT_ENTRY
+    + " THEN "
+    + REACHABLE_AS_TOLD
+    + " END AS reachable"
+    + _TOLD
+    + _OF_WINDOW
+    + ")"
+    + _MEASURE
+)
 BEST_OF_PERSON: Final[LiteralString] = (
     """
     SELECT * FROM (
