@@ -191,7 +191,7 @@ def _bar(bar: Bar, canvas: Canvas, top: float, room: float, most: float) -> None
 
 
 def _head(heading: Heading, canvas: Canvas) -> float:
-    """Write what stands above and below a chart; returns where the chart may begin."""
+    """Write what stands above and below a chart, whose sign no note runs into; returns where the chart may begin."""
     size = canvas.largest(heading.title, sizes=(36, 31, 27), weight="bold", width=WIDTH - 2 * MARGIN, lines=2)
     y = canvas.text(heading.title, x=MARGIN, y=50, size=size, weight="bold", lines=2)
     if heading.subtitle:
@@ -207,7 +207,7 @@ def _head(heading: Heading, canvas: Canvas) -> float:
     canvas.text(
         heading.sign,
         x=WIDTH - MARGIN,
-        y=HEIGHT - 52,
+        y=16,
         size=20,
         colour=canvas.colours.line,
         weight="bold",

@@ -216,7 +216,7 @@ async def test_the_quiet_hours_of_one_night_are_ended_and_come_again(
     await hold(redis_manager, "1", "quiet", clock.now)
     asked = await ann.taps(AskDelivery("quiet").pack())
     told = words(await ann.taps(button(asked, "End them now, they come again at 12:00")), "edited")
-    assert "✅ The quiet hours are over for now. They come again at 12:00." in told
+    assert "✅ The quiet hours are over for now. They begin again every day at 12:00." in told
     assert "📬 1 call that was held comes now." in told
     assert "🌙 Quiet: 12:00-14:00" in only(await ann.taps(ShowDelivery().pack()), "edited").buttons
     for at, state in ((14, "🟢 Alerts are on."), (37, "🌙 Quiet until 14:00 (UTC).")):

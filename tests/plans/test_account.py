@@ -139,7 +139,7 @@ async def test_what_is_muted_and_when_the_plan_ends_are_said_in_their_own_zone(
     [said] = await ann.writes("/status")
     ends = (NOW + TRIAL_TIME).astimezone(ZoneInfo("Asia/Tokyo"))
     assert f"until {ends:%d %b %Y, %H:%M} (Asia/\u2060Tokyo)" in words([said])
-    assert "🔇 Muted: 1 channel, 1 token. No call of theirs comes." in words([said])
+    assert "🔇 Muted: 1 channel, 1 token. None of these calls comes." in words([said])
     assert button([said], "All that is muted") == ShowMuted(0).pack()
 
 

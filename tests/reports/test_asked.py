@@ -185,9 +185,7 @@ async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     assert f"median {median}, mean {mean}." in await chat.writes("/report")
     assert isinstance(equity, Equity)
     assert [line.values[-1] for line in equity.lines] == [pytest.approx(0.6)]
-    assert equity.heading.note.startswith(
-        "Left out, as nothing is known, or it reached you later than others, as in a digest: 0. Nobody"
-    )
+    assert equity.heading.note.startswith("Left out: 0 (unknown, or told in a digest). Nobody")
     assert isinstance(best, Ranking)
     assert isinstance(share, ShareCard)
     assert (share.name, share.multiple) == ("T5", "12.4x")
@@ -209,7 +207,7 @@ async def test_what_is_missing_is_said_of_the_lines_that_are_drawn(chat: Chat) -
     assert held.heading.note.startswith("Left out, as nothing is known: 1. Fees")
     assert len(both.lines) == 2
     assert both.heading.note.startswith(
-        "Left out, as nothing is known: 2 of the first line, 2 of the second; of the first"
+        "Left out: 2 of the first line (unknown, or told in a digest), 2 of the second."
     )
 
 
@@ -222,7 +220,7 @@ async def test_what_came_in_a_digest_could_not_be_had_from_the_first_alert_on(ch
     [equity] = chat.pictures.asked
     assert isinstance(equity, Equity)
     assert [line.values[-1] for line in equity.lines] == [pytest.approx(0.6)]
-    assert "in a digest: 1. Nobody" in equity.heading.note
+    assert equity.heading.note.startswith("Left out: 1 (unknown, or told in a digest).")
     said = await chat.writes("/report 24h")
     assert "Tokens: 7 · calls in your alerts and digests: 7" in said
     assert "at best: median 1.1x, against a peak of 2x (of 6 tokens of which it is known)" in said
