@@ -14,7 +14,7 @@ REACHABLE: Final[LiteralString] = (
     "CASE WHEN o.reachable_multiple IS NOT NULL THEN least(o.reachable_multiple, " + PEAK + ") END"
 )
 """`domain.tracking.outcome.Outcome.counted_reachable`."""
-AT_ENTRY: Final[LiteralString] = "coalesce(abs(extract(epoch FROM d.sent_at - o.entry_at)) <= 60, false)"
+AT_ENTRY: Final[LiteralString] = "coalesce(abs(extract(epoch FROM d.sent_at - o.entry_at)) <= 15, false)"
 """Whether somebody was told, by the delivery `d`, when the first alert went out, by whose price `REACHABLE` goes: not
 by a digest, or an alert of the free tier, minutes later."""
 PEAK_AFTER_S: Final[LiteralString] = (
