@@ -25,7 +25,7 @@ _MAX_MINUTES: Final = 2 * MINUTES_PER_DAY
 """No wall clock needs more minutes than this to show all its minutes."""
 _NOON: Final = 12
 _HALF_DAY: Final = MINUTES_PER_DAY // 2
-_TIME: Final = r"(\d{1,2})(?:[:.h](\d{2})|h)? ?(am|pm|a\.m\.|p\.m\.)?"
+_TIME: Final = r"(\d{1,2})(?:[:.h]?(\d{2})|h)? ?(am|pm|a\.m\.|p\.m\.)?"
 _PART_OF_DAY: Final = re.compile(r" ?(?:in the (morning|afternoon|evening)|at (night))\b")
 _NIGHT_BEGINS: Final = 6
 """At night, a smaller number is an hour after midnight."""

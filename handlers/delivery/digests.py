@@ -41,13 +41,18 @@ class DigestsMixin(BotBase):
 
     async def _digest_page(self, turn: Turn, place: DigestPlace, asked: ShowDigest) -> Message | None:
         pages, view = self.services.of(DigestPages), view_of(self.services, turn)
-        calls = await pages.calls(turn.user_id, place)
+        calls, in_order = await pages.calls(turn.user_id, place)
         if not calls:
             return None
         page = Page.at(asked.page, total=len(calls), per_page=CALLS_SHOWN)
         shown, first = page.of(calls), page.start + 1
         return message(
-            view.html("digest.page", first=first, last=page.start + len(shown), count=len(calls)),
+            view.html(
+                "digest.page" if in_order else "digest.page_anew",
+                first=first,
+                last=page.start + len(shown),
+                count=len(calls),
+            ),
             await pages.lines(shown, turn.language, first),
             keyboard=page.turning(view, lambda number: ShowDigest(number, asked.message_id)),
         )

@@ -53,12 +53,15 @@ class DigestPages:
         row = await self._postgres.fetch_row(_LAST, user_id, message_id)
         return None if row is None else DigestPlace(row["chat_id"], row["message_id"])
 
-    async def calls(self, user_id: int, place: DigestPlace) -> list[DigestCall]:
-        """Return what somebody's digest told of, in its order; nothing while that is not written down yet."""
+    async def calls(self, user_id: int, place: DigestPlace) -> tuple[list[DigestCall], bool]:
+        """Return what somebody's digest told of, and whether in its order; nothing while it is not written down.
+
+        Where nobody knows the order any more they are sorted by what they have reached since.
+        """
         rows = await self._postgres.fetch(_CALLS, user_id, place.chat_id, place.message_id)
         calls = best_first([_call_of(row) for row in rows])
         order = await self._order.of(user_id, [one.call_id for one in calls])
-        return sorted(calls, key=lambda one: order.get(one.call_id, math.inf))
+        return sorted(calls, key=lambda one: order.get(one.call_id, math.inf)), len(order) == len(calls)
 
     async def lines(self, shown: Sequence[DigestCall], language: str, first: int) -> Html:
         return self._lines.lines(await self._lines.priced(await self._lines.with_peaks(shown)), language, first)

@@ -117,8 +117,7 @@ class DigestComposer(Composer):
         if not isinstance(digest, Digest):
             raise TypeError(f"a {digest.kind} is no digest")
         calls = await self._lines.sorted(await asyncio.gather(*map(self._call, digest.held)))
-        if len(calls) > CALLS_SHOWN:
-            await self._order.keep(digest.user_id, digest.decided_at, [one.call_id for one in calls])
+        await self._order.keep(digest.user_id, digest.decided_at, [one.call_id for one in calls])
         waiting.message = self._message(digest.held, calls, subscriber, may_repeat=waiting.may_repeat)
 
     def is_ready(self, waiting: QueuedMessage) -> bool:

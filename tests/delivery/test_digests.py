@@ -19,6 +19,7 @@ from domain.subscribers.subscriber import MessageKind, QuietHours
 from sandbox.telegram.people import SandboxUser
 from services.claims.outbox import OutboxEntry
 from services.delivery.digest_lines import CALLS_SHOWN
+from services.delivery.digest_order import DigestOrder
 from services.delivery.held import Holding
 from services.delivery.turns import QueuedMessage
 from services.schedule.due_times import DIGEST
@@ -59,6 +60,8 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
         "📣 Alpha · Chart",
         calls[1].token.address,
     ]
+    order = await DigestOrder(way.redis, way.metrics).of(ann.id, ["c1", "c0"])
+    assert sorted(order, key=order.__getitem__) == ["c0", "c1"], "as /digest tells them again, whatever they become"
     fates = [(f.call_id, f.kind, f.status, f.reason) for f in await way.fates()]
     assert fates == [
         ("c0", "alert", "digest", "quiet"),

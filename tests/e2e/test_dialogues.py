@@ -17,6 +17,7 @@ from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world.world import copied_addresses
+from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from tests.e2e.conftest import ADMIN, set_filter, subscribe, text_of
@@ -192,6 +193,10 @@ async def test_a_long_digest_is_one_message_whose_rest_is_shown_on_request(
     assert sorted(address for address in addresses if address in again["text"]) == sorted(first)
     await ann.tap_data(again, _data_of(again, "Next"))
     await ann.next_message(where=lambda m: "Calls 16 to 20" in m.get("text", ""))
+    await bot.connections.redis.delete(keys.TOLD_ORDER.of(ann.id))
+    await ann.send("/digest")
+    anew = await ann.next_message(where=lambda m: "Calls 1 to 15 of 20" in m.get("text", ""))
+    assert "the order may be another than in the first message" in anew["text"]
 
 
 def _data_of(message: JsonObject, text: str) -> str:
