@@ -88,9 +88,8 @@ class StartMixin(BotBase):
                 await self._greet(turn, opened)
             return
         begin = _begin(self.services, view, opened.subscriber)
-        note = view.html("share.welcome", name=turn.name, begin=begin) if opened.created else None
-        if shared.creator_id == turn.user_id:
-            note = view.html("share.own")
+        own = view.html("share.own") if shared.creator_id == turn.user_id else None
+        note = view.html("share.welcome", name=turn.name, begin=begin) if opened.created else own
         await self.reply(turn, preview(view, shared, note))
 
     @membership

@@ -76,11 +76,13 @@ class BacktestMixin(BotBase):
         """Answer with a new message: the result shall stay."""
         sets, view = self.services.subscribers.sets, view_of(self.services, turn)
         if data.source == "preset":
-            filter_set = (await sets.apply_preset(turn.user_id, data.key)).filter_set
+            placed = await sets.apply_preset(turn.user_id, data.key)
+            subscriber, filter_set = placed.subscriber, placed.filter_set
         else:
             number = _number(data.key)
-            filter_set = set_of(await sets.set_enabled(turn.user_id, number, enabled=True), number)
-        await self.reply(turn, await set_page(self.services, turn, filter_set))
+            subscriber = await sets.set_enabled(turn.user_id, number, enabled=True)
+            filter_set = set_of(subscriber, number)
+        await self.reply(turn, await set_page(self.services, turn, subscriber, filter_set))
         key = "settings.filter_on" if filter_set.enabled else "settings.filter_off"
         return view.plain(key, name=view.set_name(filter_set))
 

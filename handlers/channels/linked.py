@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from domain.calls.events import Channel, ChannelRecord
@@ -36,8 +36,8 @@ class LinkedChannelMixin(BotBase):
         title = (known and known.title) or (listed and listed.title)
         state = _state(listed, known, reads=channels.reads())
         if state in _REACHES:
-            ids = {name, *(one.lower() for one in known.ids)} if known else {name}
-            state = _kept_away(ids, preferences, self.services.conversation.standing.of("blocked")) or state
+            blocked = self.services.conversation.standing.of("blocked")
+            state = _kept_away(known or Channel(id=name), preferences, blocked) or state
         lines = [
             view.html("channel.title", title=title, channel=name) if title else _alone(view, name),
             view.html(f"channel_is.{state}", name=name.removeprefix("@")),
@@ -75,11 +75,11 @@ def _state(listed: ReadChannel | None, known: Channel | None, *, reads: bool) ->
     return "unread" if reads else "none_read"
 
 
-def _kept_away(ids: Collection[str], preferences: Preferences, blocked: Collection[str]) -> str | None:
-    """Why its calls reach no filter of theirs. `ids`: all of its ids, in small letters."""
-    if any(one.lower() in ids for one in blocked):
+def _kept_away(channel: Channel, preferences: Preferences, blocked: AbstractSet[str]) -> str | None:
+    """Why its calls reach no filter of theirs."""
+    if any(one in blocked for one in channel.ids):
         return "blocked"
-    return "muted" if any(one.lower() in ids for one in preferences.muted_channels) else None
+    return "muted" if preferences.has_muted(channel) else None
 
 
 def _record(view: View, channel: Channel | None, own: Record | None) -> Html:

@@ -175,10 +175,10 @@ def lines(*parts: Html) -> Html:
 
 
 def as_toast(*parts: Html) -> str:
-    """What there is to say when a button was tapped, the most telling first: as many of the parts as fit, whole."""
+    """What there is to say when a button was tapped, the most telling first: as many lines of it as fit, whole."""
     shown = ""
-    for part in parts:
-        longer = "\n".join(text for text in (shown, to_plain(part)) if text)
+    for line in (line for part in parts for line in to_plain(part).splitlines()):
+        longer = "\n".join(text for text in (shown, line) if text)
         shown = longer if utf16_length(longer) <= MAX_CALLBACK_ANSWER_UTF16 else shown
     return shown
 

@@ -62,7 +62,7 @@ class UserSettingsMixin(BotBase):
     @callback(ShowSet, goes_on=True)
     async def show_set(self, turn: Turn, data: ShowSet) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        await self.show(turn, await set_page(self.services, turn, set_of(subscriber, data.number)))
+        await self.show(turn, await set_page(self.services, turn, subscriber, set_of(subscriber, data.number)))
 
     @callback(NewSet)
     async def new_set(self, turn: Turn, _data: NewSet) -> None:
@@ -111,14 +111,14 @@ class UserSettingsMixin(BotBase):
         view = view_of(self.services, turn)
         silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
         said = join("\n", filter(None, (note, silent)))
-        await self.show(turn, await set_page(self.services, turn, placed.filter_set, said))
+        await self.show(turn, await set_page(self.services, turn, placed.subscriber, placed.filter_set, said))
 
     @callback(SetEnabled)
     async def set_enabled(self, turn: Turn, data: SetEnabled) -> str:
         subscriber = await self.services.subscribers.sets.set_enabled(turn.user_id, data.number, enabled=data.enabled)
         view = view_of(self.services, turn)
         changed = set_of(subscriber, data.number)
-        await self.show(turn, await set_page(self.services, turn, changed))
+        await self.show(turn, await set_page(self.services, turn, subscriber, changed))
         key = "settings.filter_on" if data.enabled else "settings.filter_off"
         return view.plain(key, name=view.set_name(changed))
 
@@ -144,7 +144,7 @@ class UserSettingsMixin(BotBase):
         await self.services.conversation.inputs.cancel(turn.user_id)
         filter_set = set_of(subscriber, asked.number)
         note = view.html("set.renamed", name=view.set_name(filter_set))
-        await self.reply(turn, await set_page(self.services, turn, filter_set, note))
+        await self.reply(turn, await set_page(self.services, turn, subscriber, filter_set, note))
 
     @callback(CopySet)
     async def copy_set(self, turn: Turn, data: CopySet) -> str | None:

@@ -34,7 +34,7 @@ class SharingMixin(BotBase):
         copied = view.html(key, creator=sharing_menus.creator_of(view, shared))
         silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
         note = join("\n", filter(None, (copied, silent)))
-        await self.show(turn, await set_page(self.services, turn, placed.filter_set, note))
+        await self.show(turn, await set_page(self.services, turn, placed.subscriber, placed.filter_set, note))
 
     @callback(ShowVersions, goes_on=True)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
@@ -58,4 +58,4 @@ class SharingMixin(BotBase):
         subscriber = await self.services.subscribers.sets.restore_version(turn.user_id, data.number, data.revision)
         view, restored = view_of(self.services, turn), set_of(subscriber, data.number)
         note = view.html("versions.restored", name=view.set_name(restored))
-        await self.show(turn, await set_page(self.services, turn, restored, note))
+        await self.show(turn, await set_page(self.services, turn, subscriber, restored, note))

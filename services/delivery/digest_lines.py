@@ -26,7 +26,7 @@ CALLS_SHOWN: Final = 15
 """In one message: each may have its links and marks, of which Telegram reads a hundred."""
 FIGURES_TIMEOUT_S: Final = 2.0
 """A figure that does not come is left out; the digest does not wait for it."""
-_CLEARLY_ABOVE: Final = 1.02
+_VISIBLY_ABOVE: Final = 1.02
 PRICED: Final = 2 * CALLS_SHOWN
 """What may come first is asked for its price before it is sorted: in one request to a provider."""
 
@@ -166,4 +166,4 @@ def _unconfirmed(one: DigestCall) -> str | None:
     if not one.at_call_usd or one.now_usd is None or one.multiple is None:
         return None
     now = one.now_usd / one.at_call_usd
-    return shown_figure(now, "multiple") if now > one.multiple * _CLEARLY_ABOVE else None
+    return shown_figure(now, "multiple") if now > one.multiple * _VISIBLY_ABOVE else None

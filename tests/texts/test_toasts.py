@@ -66,3 +66,10 @@ def test_parts_of_a_toast_are_whole_or_not_there(parts: list[str]) -> None:
     assert {*said.split("\n")} <= {"", *parts}
     if parts:
         assert said.startswith(parts[0])
+
+
+def test_of_a_part_of_several_lines_as_many_come_as_fit() -> None:
+    lines = [
+        f"{number} calls that are held come at {number}:00 (America/Argentina/Buenos_Aires)." for number in (2, 3, 4)
+    ]
+    assert as_toast(Html("Everything is unmuted."), Html("\n".join(lines))).split("\n")[1:] == lines[:2]

@@ -64,7 +64,7 @@ async def test_a_channel_that_is_pasted_is_told_of(house: House, victim: Person)
 
 async def test_a_channel_that_reaches_nobody_or_not_them_is_said_to(house: House, victim: Person) -> None:
     preferences = house.made.of(SubscriberServices).subscribers
-    await preferences.change_preferences(VICTIM, lambda before: mute_channel(before, "@Alpha", "Alpha"))
+    await preferences.change_preferences(VICTIM, lambda before: mute_channel(before, "@alpha", "Alpha"))
     muted = await victim.writes("https://t.me/alpha")
     assert "🔇 You have muted it: none of your filters takes its calls" in words(muted)
     assert "reach your filters" not in words(muted)

@@ -184,14 +184,18 @@ async def test_only_what_changed_is_computed_again_and_each_day_stays(
     assert kept.by_window == alpha
 
 
+async def six_of_alpha(postgres: PostgresManager) -> None:
+    for number in range(1, 7):
+        story = Story(random.Random(number), number)
+        story.channel, story.token, story.called_at, story.excluded = "@alpha", address(number), NOW, None
+        await story.store(postgres)
+
+
 async def test_what_has_changed_is_counted_within_a_minute_while_rounds_are_short(
     postgres_manager: PostgresManager, redis_manager: RedisManager
 ) -> None:
     clock = Clock()
-    for number in range(1, 7):
-        story = Story(random.Random(number), number)
-        story.channel, story.token, story.called_at, story.excluded = "@alpha", address(number), NOW, None
-        await story.store(postgres_manager)
+    await six_of_alpha(postgres_manager)
     refresh = refresh_on(postgres_manager, redis_manager, clock)
     assert await refresh.refresh() == 1
     refresh.every = SOONEST  # whatever this machine made of it
@@ -215,10 +219,7 @@ def test_many_records_are_counted_less_often_until_rounds_are_short_again() -> N
 
 async def test_a_window_closes_behind_its_calls(postgres_manager: PostgresManager, redis_manager: RedisManager) -> None:
     clock = Clock()
-    for number in range(1, 7):
-        story = Story(random.Random(number), number)
-        story.channel, story.token, story.called_at, story.excluded = "@alpha", address(number), NOW, None
-        await story.store(postgres_manager)
+    await six_of_alpha(postgres_manager)
     refresh = refresh_on(postgres_manager, redis_manager, clock)
     await refresh.refresh()
     for days, calls in ((0.9, 6), (0.2, 0)):

@@ -165,9 +165,9 @@ function openShared(address, user) {
 
 async function openSharedAsNew(address, name) {
   if (name === "") return;
+  by("share-new-name").value = ""; // a second tap adds nobody
   try {
     const user = await api.createUser(name);
-    by("share-new-name").value = "";
     await people.refresh();
     openShared(address, user);
   } catch (error) {
